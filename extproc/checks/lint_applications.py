@@ -5,7 +5,7 @@ from itertools import combinations
 from urllib.parse import urlsplit
 
 from extproc.checks.findings import Finding, warning
-from extproc.envoyconfig.sharing import Overlap, demands, overlap, same_upstream
+from extproc.envoyconfig.sharing import Overlap, demands, overlap, paths_meet, same_upstream
 from extproc.envoyconfig.virtual_hosts import hosts, served
 from extproc.settings import Settings
 
@@ -159,6 +159,26 @@ def _pair(settings: Settings, name: str, other: str, *, together: bool) -> Itera
             f"applications.{name}",
             f"is all of the upstream of {other} without its login, on another host",
             f"give it an upstream of its own, or use public_paths of {other} instead",
+        )
+    elif not together and not one.exclude:
+        yield from _by_another_host(settings, name, other)
+
+
+def _by_another_host(settings: Settings, name: str, other: str) -> Iterator[Finding]:
+    """A warning that users whom `other` refuses reach its paths by the host of `name`."""
+    one, another = settings.applications[name], settings.applications[other]
+    kept = [
+        key
+        for key in ("allow", "rules")
+        if getattr(another, key) and getattr(another, key) != getattr(one, key)
+    ]
+    if kept and paths_meet(one, another):
+        yield warning(
+            f"applications.{name}.{kept[0]}",
+            f"leads to the upstream of {other}, on another host, by other {' and '.join(kept)}: "
+            f"users whom {other} refuses may reach its pages here, unless {another.upstream} tells "
+            "the two hosts apart",
+            f"give both the same {' and '.join(kept)}, or each an upstream of its own",
         )
 
 

@@ -73,6 +73,11 @@ def same_upstream(one: ApplicationSettings, other: ApplicationSettings) -> bool:
     return one.upstream_address == other.upstream_address
 
 
+def paths_meet(one: ApplicationSettings, other: ApplicationSettings) -> bool:
+    """Whether an upstream of both may read a path of one application as a path of the other."""
+    return _meet(folded(one.path_prefix), folded(other.path_prefix))
+
+
 def demands(outer: ApplicationSettings, inner: ApplicationSettings) -> tuple[str, ...]:
     """What the inner application asks of a user and the outer one does not.
 

@@ -87,6 +87,42 @@ def test_check_explains_each_split(found: Settings, begin: list[str]) -> None:
     assert all(line.startswith(start) for line, start in zip(lines, begin, strict=True)), lines
 
 
+STAFF, ADMINS = {"allow": {"groups": ["staff"]}}, {"allow": {"groups": ["admins"]}}
+RULES = {"rules": [{"name": "r", "paths": ["/x/"], "deny": True}]}
+AWAY: dict[str, Any] = {"hosts": ["away.test"], "url": "http://away.test:8080/"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "warned"),
+    [
+        ({}, STAFF, ["app.allow: leads to the upstream of away, on another host, by other allow"]),
+        (STAFF, {}, ["away.allow: leads to the upstream of app, on another host, by other allow"]),
+        (STAFF, ADMINS, ["app.allow: ", "away.allow: "]),
+        ({}, {**STAFF, **RULES}, ["app.allow: leads to the upstream of away, on another host, by "
+                                  "other allow and rules: users whom away refuses may reach"]),
+        (RULES, STAFF, ["app.allow: ", "away.rules: "]),
+        (STAFF, STAFF, []),
+        ({**STAFF, **RULES}, {**STAFF, **RULES}, []),
+        ({}, {"acr_values": ["mfa"]}, []),
+        ({}, {**STAFF, "upstream": "http://127.0.0.1:9601"}, []),
+        ({}, {**STAFF, "path_prefix": "/pay/", "url": "http://away.test:8080/pay/"}, ["app.allow: "]),
+        ({"path_prefix": "/a/"}, {**STAFF, "path_prefix": "/b/", "url": "http://away.test:8080/b/"}, []),
+        ({"hosts": ["localhost", "away.test"], "path_prefix": "/a/"}, STAFF, []),
+    ],
+)  # fmt: skip
+def test_check_warns_of_two_hosts_that_lead_to_one_upstream_by_other_rules(
+    one: dict[str, Any], other: dict[str, Any], warned: list[str]
+) -> None:
+    lines = [
+        line
+        for line in lint_lines(made(app={**APP, **one}, away={**APP, **AWAY, **other}))
+        if "on another host" in line
+    ]
+    assert len(lines) == len(warned), lines
+    for line, begin in zip(lines, warned, strict=True):
+        assert line.startswith(f"applications.{begin}")
+
+
 def test_check_warns_of_pages_that_send_requests_as_the_user() -> None:
     app = {**APP, "url": "https://localhost/"}
     (off,) = lint_lines(made(app={**app, "csrf": "off"}))
