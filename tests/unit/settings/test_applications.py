@@ -54,7 +54,7 @@ import pytest
         ({"exclude": "yes"}, ": applications.app.exclude: input should be a valid boolean"),
         (
             {"exclude": True, "provider": None, "forward_access_token": True},
-            "exclude: true goes with neither provider nor public_paths nor forward_access_token",
+            "exclude: true goes with none of provider, public_paths, forward_access_token",
         ),
         (
             {"preflight": "refuse"},
@@ -103,11 +103,11 @@ def test_a_wrong_application_is_explained_in_one_line(fault, change, explanation
     [
         (
             {"exclude": True, "provider": None, "stream_lifetime": "1h"},
-            ": exclude: true has no sessions, so neither stream_lifetime nor end_streams can go",
+            ": exclude: true has no sessions, so none of session, stream_lifetime and end_streams can go",
         ),
         (
             {"exclude": True, "provider": None, "end_streams": ["websocket"]},
-            ": exclude: true has no sessions, so neither stream_lifetime nor end_streams can go",
+            ": exclude: true has no sessions, so none of session, stream_lifetime and end_streams can go",
         ),
         (
             {"stream_lifetime": 0},
