@@ -15,7 +15,7 @@ from extproc.core.encoding import b64decode
 from extproc.core.oidc.claims import Claims, parse_object
 from extproc.core.oidc.client import ClientCredentials
 from extproc.core.oidc.id_token import about_user, subject_of
-from extproc.core.oidc.jose import KeySet, SignedToken
+from extproc.core.oidc.jose import MAX_VALUES, KeySet, SignedToken, has_too_many_values
 from extproc.core.oidc.token_times import (
     check_auth_time,
     check_expires,
@@ -26,9 +26,6 @@ from extproc.core.provider_errors import InvalidIDToken, UnknownKey, WrongSignat
 
 # characters of an access token that is looked at
 MAX_ACCESS_TOKEN = 16_384
-# JSON values that its header and its claims may have together: anybody can send thousands of small
-# ones, which take milliseconds to read
-MAX_VALUES = 1_000
 # seconds since the epoch: the end of the year 9999, for tokens that never expire
 LATEST = 253_402_300_799
 # claims of the other kinds of token, by the check that refuses them
@@ -122,18 +119,8 @@ def check_size(token: str) -> None:
     """
     if len(token) > MAX_ACCESS_TOKEN:
         raise InvalidAccessToken("malformed", "longer than 16 kB")
-    segments = token.split(".", 3)
-    if len(segments) == 3 and sum(map(_values, segments[:2])) > MAX_VALUES:
+    if has_too_many_values(token):
         raise InvalidAccessToken("malformed", f"more than {MAX_VALUES} values")
-
-
-def _values(segment: str) -> int:
-    """How many JSON values a segment has at most: before each of them is one of these signs."""
-    try:
-        text = b64decode(segment)
-    except ValueError:
-        return 0
-    return sum(map(text.count, (b"{", b"[", b",")))
 
 
 def is_jwt(token: str) -> bool:

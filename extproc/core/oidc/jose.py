@@ -20,6 +20,9 @@ from extproc.core.provider_errors import InvalidAnswer, UnknownKey, UnverifiedTo
 
 # characters of a token
 MAX_TOKEN = 65_536
+# JSON values that header and claims of a token may have together where anybody can send one:
+# thousands of small ones take milliseconds to read
+MAX_VALUES = 1_000
 # keys of a set that are read
 MAX_KEYS = 100
 # kty and crv of the keys for each alg
@@ -101,6 +104,21 @@ def _key(entry: object) -> VerificationKey | None:
     except (JoseError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
     return VerificationKey(kty, crv, alg, kid, key) if bits >= 2048 else None
+
+
+def has_too_many_values(token: str) -> bool:
+    """Whether a JWT would take long to read; False for what is no JWT."""
+    segments = token.split(".", 3)
+    return len(segments) == 3 and sum(map(_values, segments[:2])) > MAX_VALUES
+
+
+def _values(segment: str) -> int:
+    """How many JSON values a segment has at most: before each of them is one of these signs."""
+    try:
+        text = b64decode(segment)
+    except ValueError:
+        return 0
+    return sum(map(text.count, (b"{", b"[", b",")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 from extproc.core.errors import InvalidLogoutToken
 from extproc.core.oidc.client import Client
 from extproc.core.oidc.id_token import MAX_AGE, check_audience, check_times, is_sid, subject_of
-from extproc.core.oidc.jose import KeySet, SignedToken
+from extproc.core.oidc.jose import MAX_VALUES, KeySet, SignedToken, has_too_many_values
 from extproc.core.provider_errors import InvalidIDToken, UnknownKey, WrongSignature
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -51,6 +51,8 @@ def check_unsigned(client: Client, token: str, now: int) -> None:
     Raises:
         InvalidLogoutToken: the token fails a check, whose name it has.
     """
+    if has_too_many_values(token):
+        raise InvalidLogoutToken("malformed", f"more than {MAX_VALUES} values")
     try:
         _unsigned(client, token, now)
     except InvalidIDToken as error:

@@ -23,8 +23,9 @@ from harness.tokens import (
 from extproc.core.bearer_access import BearerAccess
 from extproc.core.bearer_errors import BearerKeyPending, InvalidAccessToken, TooManyIntrospections
 from extproc.core.encoding import b64encode
-from extproc.core.oidc.access_token import MAX_ACCESS_TOKEN, MAX_VALUES, AccessToken
+from extproc.core.oidc.access_token import MAX_ACCESS_TOKEN, AccessToken
 from extproc.core.oidc.introspection import UNKNOWN_LIFE
+from extproc.core.oidc.jose import MAX_VALUES
 from extproc.core.provider_errors import (
     ClientRefused,
     InvalidAnswer,

@@ -27,13 +27,13 @@ from extproc.core.errors import InvalidLogoutToken
 from extproc.core.oidc.access_token import (
     LATEST,
     MAX_ACCESS_TOKEN,
-    MAX_VALUES,
     AccessToken,
     is_jwt,
     issuer_of,
     verify_access_token,
 )
 from extproc.core.oidc.id_token import verify_id_token
+from extproc.core.oidc.jose import MAX_VALUES
 from extproc.core.oidc.logout_token import EVENT, verify_logout_token
 from extproc.core.provider_errors import InvalidIDToken
 

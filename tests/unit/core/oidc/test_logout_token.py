@@ -7,6 +7,7 @@ from harness.refusals import EVIL
 from harness.tokens import ISSUER, NOW, Signer, client, key_set, public
 
 from extproc.core.errors import InvalidLogoutToken
+from extproc.core.oidc.jose import MAX_VALUES
 from extproc.core.oidc.logout_token import (
     EVENT,
     LogoutToken,
@@ -192,6 +193,19 @@ def test_what_a_token_says_is_checked_before_its_key():
             check_unsigned(client(), token, NOW)
         assert (caught.value.check, caught.value.detail) == (check, detail)
     check_unsigned(client(), stranger.sign(claims()), NOW)
+
+
+@pytest.mark.attack("LOGO-22")
+@pytest.mark.parametrize("where", ["claims", "header"])
+def test_a_token_of_very_many_small_values_is_refused_before_it_is_read(where):
+    """Anybody can post one, and to read 64 kB of them would take the event loop milliseconds."""
+    many = [0] * MAX_VALUES
+    claims, header = (RIGHT | {"x": many}, {}) if where == "claims" else (RIGHT, {"x": many})
+    with pytest.raises(InvalidLogoutToken) as refused:
+        check_unsigned(client(), Signer().sign(claims, **header), NOW)
+    assert (refused.value.check, refused.value.detail) == ("malformed", "more than 1000 values")
+    few = RIGHT | {"x": [0] * (MAX_VALUES - 20)}
+    check_unsigned(client(), Signer().sign(few), NOW)
 
 
 def test_two_tokens_are_one_only_with_the_same_issuer_client_and_jti():
