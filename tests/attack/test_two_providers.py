@@ -110,7 +110,11 @@ class Two:
         return [self.stack.extproc.pid, *self.stack.extproc.children]
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one worker", "two workers"])
+@pytest.fixture(
+    scope="module",
+    params=[1, pytest.param(2, marks=pytest.mark.heavy)],
+    ids=["one worker", "two workers"],
+)
 def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     targets = {target: when for target, (_, when) in (BACKGROUND | OF_WORKERS).items()} | CALLS
     faults = Faults(tmp_path_factory.mktemp("faults"), targets, SHORT)

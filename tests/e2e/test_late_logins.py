@@ -18,7 +18,11 @@ from harness.gateway import Stack
 from harness.journey import stored_sessions
 from harness.processes import wait_for_next_second, wait_until
 
-STORES = ["sqlite", "cookie", "cookie, marks in memory", "redis"]
+STORES = [
+    "sqlite",
+    "cookie",
+    *(pytest.param(each, marks=pytest.mark.heavy) for each in ("cookie, marks in memory", "redis")),
+]
 TABS = 30
 
 

@@ -6,13 +6,12 @@ both lanes). With `end_streams`, a stream ends soon after its session, however t
 
 import contextlib
 import itertools
-import os
 from contextlib import closing
-from pathlib import Path
 
 import httpx
 import pytest
 from harness.browser import WebUser
+from harness.envoy import envoys, heavy_oldest
 from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.live import METHOD, Ticking, call, events, websocket
@@ -22,9 +21,6 @@ from extproc.admin.sessions import HEADER
 from extproc.contract import STREAM_DURATION
 
 NUMBERS = itertools.count(1)
-ENVOYS = {"newest": None} | (
-    {"oldest": Path(old)} if (old := os.environ.get("EXTPROC_ENVOY_OLDEST")) else {}
-)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +29,7 @@ def ticking():
         yield made
 
 
-@pytest.fixture(scope="module", params=list(ENVOYS))
+@pytest.fixture(scope="module", params=heavy_oldest())
 def running(request, ticking):
     def settings(stack: Stack):
         app = {"hosts": ["localhost"], "upstream": stack.app.url, "provider": "main"}
@@ -55,7 +51,7 @@ def running(request, ticking):
             },
         }
 
-    with Stack(FakeProvider(), settings=settings, envoy=ENVOYS[request.param]) as stack:
+    with Stack(FakeProvider(), settings=settings, envoy=envoys()[request.param]) as stack:
         yield stack
 
 

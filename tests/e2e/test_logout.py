@@ -359,6 +359,8 @@ def unsigned(kid: str = "made up") -> str:
 
 @pytest.mark.attack("LOGO-22")
 @pytest.mark.threat("ended-session")
+# No store plays a part in it.
+@pytest.mark.parametrize("running", ["sqlite"], indirect=True)
 def test_a_stranger_s_token_does_not_make_the_processor_refuse_that_of_a_new_key(stack, user):
     """The stranger's token that says nothing causes no fetch; one with everything right but its key
     spends no fetch of a login, and the provider's own token is never refused for good meanwhile.
@@ -386,6 +388,8 @@ def test_a_stranger_s_token_does_not_make_the_processor_refuse_that_of_a_new_key
 
 
 @pytest.mark.attack("LOGO-22")
+# No store plays a part in it.
+@pytest.mark.parametrize("running", ["sqlite"], indirect=True)
 def test_tokens_that_wait_for_a_slow_key_set_leave_permits_for_those_of_known_keys(stack, user):
     signs_in(stack, user)
     junk = [logout_token(stack, {"kid": f"made up {number}"}) for number in range(40)]

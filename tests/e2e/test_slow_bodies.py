@@ -12,7 +12,7 @@ from functools import partial
 
 import httpx
 import pytest
-from harness.envoy import envoys
+from harness.envoy import envoys, heavy_oldest
 from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.processes import wait_until
@@ -27,7 +27,7 @@ LIMITS = {"limits": {"streams": STREAMS, "body": ROOM}}
 NUMBERS = itertools.count(1)
 
 
-@pytest.fixture(scope="module", params=list(envoys()))
+@pytest.fixture(scope="module", params=heavy_oldest())
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     provider = FakeProvider(behind=False)
     with Stack(provider, envoy=envoys()[request.param], settings=LIMITS) as running:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness.envoy import envoys
+from harness.envoy import envoys, in_turns
 from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 
@@ -14,7 +14,7 @@ NAMES = {"none": None, "sub": "alice", "email": "alice@example.com"}
 
 @pytest.fixture(
     scope="module",
-    params=[(version, users) for version in envoys() for users in NAMES],
+    params=in_turns(envoys(), NAMES),
     ids=lambda value: "-".join(value),
 )
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:

@@ -12,7 +12,9 @@ import tempfile
 from collections.abc import Iterable
 from itertools import cycle
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+import pytest
 
 from harness.clients import PATIENCE
 from harness.ports import answers
@@ -36,6 +38,18 @@ def oldest() -> Path | None:
 def envoys() -> dict[str, Path]:
     """The newest and the oldest Envoy, as far as they are present."""
     return {"newest": newest()} | ({"oldest": old} if (old := oldest()) else {})
+
+
+def heavy_oldest() -> list[Any]:
+    """The names of envoys() as parameters; tests with the oldest are heavy.
+
+    For whole journeys of a browser or a client, whose Envoy configuration tests/envoy tries with
+    both in light tests.
+    """
+    return [
+        pytest.param(name, marks=pytest.mark.heavy) if name == "oldest" else name
+        for name in envoys()
+    ]
 
 
 def in_turns(versions: Iterable[str], cases: Iterable[object]) -> list[tuple[str, object]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from harness.chromium import profile, visit
-from harness.envoy import envoys
+from harness.envoy import envoys, heavy_oldest
 from harness.siblings import APP, EVIL, Siblings
 from playwright.sync_api import BrowserContext, Page
 
@@ -40,7 +40,7 @@ class Three(Siblings):
         return f"https://{WWW}:{self.port}{path}"
 
 
-@pytest.fixture(scope="module", params=list(envoys()))
+@pytest.fixture(scope="module", params=heavy_oldest())
 def stack(request: pytest.FixtureRequest) -> Iterator[Three]:
     with Three(envoys()[request.param]) as running:
         yield running

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from harness.chromium import profile, visit
-from harness.envoy import envoys
+from harness.envoy import envoys, heavy_oldest
 from harness.siblings import APP, EVIL, Siblings
 from playwright.sync_api import BrowserContext, Page
 
@@ -38,7 +38,7 @@ class Two(Siblings):
         return made
 
 
-@pytest.fixture(scope="module", params=list(envoys()))
+@pytest.fixture(scope="module", params=heavy_oldest())
 def stack(request: pytest.FixtureRequest) -> Iterator[Two]:
     with Two(envoys()[request.param]) as running:
         yield running

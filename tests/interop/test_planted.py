@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from harness.chromium import profile, visit
-from harness.envoy import envoys
+from harness.envoy import envoys, heavy_oldest
 from harness.fake_server import Reply, Request
 from harness.siblings import APP, DOMAIN, Siblings
 from playwright.sync_api import BrowserContext, Page
@@ -33,7 +33,7 @@ PLANTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=list(envoys()))
+@pytest.fixture(scope="module", params=heavy_oldest())
 def stack(request: pytest.FixtureRequest) -> Iterator[Siblings]:
     with Siblings(envoys()[request.param]) as running:
         yield running
