@@ -175,23 +175,27 @@ def _ruled(settings: Settings, name: str, route: RuleRoute) -> Iterator[Route]:
         config = {DECIDE: decide, **unbounded, **by_envoy}
         live_name = f"{route_name}:live:{kind}"
         yield forwarding(settings, name, live_name, match, config, public=public)
-    for match, by_session in _by_credential(route):
-        config = filter_config(settings, name, public=public, route=route, by_session=by_session)
+    for match, asserted, limited in _by_credential(route):
+        config = filter_config(settings, name, public=public, route=route, by_session=asserted)
+        if limited:
+            config.pop(LIMIT, None)
+        by = "" if asserted else f":{BEARER}"
         config = {**config, **by_envoy}
-        by = "" if by_session else f":{BEARER}"
         yield forwarding(settings, name, route_name + by, match, config, public=public)
 
 
-def _by_credential(route: RuleRoute) -> Iterator[tuple[RouteMatch, bool]]:
-    """The requests of a route, and whether a session may decide them.
+def _by_credential(route: RuleRoute) -> Iterator[tuple[RouteMatch, bool, bool]]:
+    """The requests of a route, whether an assertion may admit them, and whether the rate limit
+    counts them even where everybody may come in.
 
     Where its rule accepts access tokens, no assertion admits a request with Authorization: the
-    processor decides by which of the two.
+    processor decides by which of the two. Each of them costs the processor a verification.
     """
     accept = route.rule.accept if route.rule is not None else ("session",)
-    if "bearer" in accept and "session" in accept:
-        yield replace(route.match, headers=[*route.match.headers, _AUTHORIZED]), False
-    yield route.match, "session" in accept
+    open_to_all = route.rule is not None and route.rule.login == "optional"
+    if "bearer" in accept and ("session" in accept or open_to_all):
+        yield replace(route.match, headers=[*route.match.headers, _AUTHORIZED]), False, True
+    yield route.match, "session" in accept, False
 
 
 def _checked_by_envoy(rule: RuleSettings) -> dict[str, Any]:

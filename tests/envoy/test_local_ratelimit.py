@@ -47,6 +47,18 @@ def limited(world: World) -> Iterator[Gateway]:
         "main": application(url, public_paths=["/public/"]),
         "wiki": application(url, path_prefix="/wiki/"),
         "assets": application(url, path_prefix="/assets/", exclude=True),
+        "api": application(
+            url,
+            path_prefix="/api/",
+            rules=[
+                {
+                    "name": "open",
+                    "paths": ["/api/"],
+                    "login": "optional",
+                    "accept": ["bearer", "session"],
+                }
+            ],
+        ),
     }
     limit = {
         "per_second": 1,
@@ -273,3 +285,12 @@ def test_without_a_fast_path_everybody_counts(world: World, asked: list[Asked]) 
             lambda: made.client.get("/x?stub=continue", behind(FLOOD), cookie=made.cookie("main"))
         )
         assert made.client.get("/x?stub=continue", behind("203.0.113.8")).status == 200
+
+
+def test_tokens_count_where_everybody_else_may_come_in(limited: Gateway) -> None:
+    def ask(*lines: str) -> Reply:
+        return limited.client.get("/api/x", behind("192.0.2.91"), *lines)
+
+    assert statuses(ask) == {200}
+    assert refused(lambda: ask("authorization: Bearer x")).status == 429
+    assert statuses(ask, 3) == {200}

@@ -188,3 +188,15 @@ def test_no_assertion_admits_a_request_with_authorization_where_a_rule_accepts_t
         [header.name for header in route.match.headers] for route in ruled if route.match
     ]
     assert with_header == [[], ["authorization"], []]
+
+
+@pytest.mark.parametrize("accept", [["bearer"], ["bearer", "session"]])
+def test_requests_with_authorization_count_for_the_rate_limit_where_the_login_is_optional(
+    accept: list[str],
+) -> None:
+    rule = {"name": "open", "paths": ["/open/"], "login": "optional", "accept": accept}
+    with_token, without = (route for route in routes(rule) if ":rule:" in route.name)
+    assert with_token.match is not None
+    assert [header.name for header in with_token.match.headers] == ["authorization"]
+    assert "limit" not in with_token.typed_per_filter_config
+    assert "limit" in without.typed_per_filter_config
