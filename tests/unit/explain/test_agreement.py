@@ -168,3 +168,26 @@ def test_a_public_route_that_admits_more_than_the_processor_is_a_fault() -> None
     overrides["grpc_initial_metadata"] = [*kept, {"key": RULE, "value": "admin"}]
     got = Judge(made, NOW, listener).outcome(SampleRequest("GET", "/public/"), User(BOB))
     assert got.status == 403 and got.fault.startswith("Envoy alone would let the user in")
+
+
+@pytest.mark.parametrize(
+    ("accept", "authorization", "says"),
+    [
+        (["bearer"], "", "accepts assertions, and its rule no session"),
+        (["bearer"], "Bearer t", "accepts assertions, and its rule no session"),
+        (["bearer", "session"], "Bearer t", "accepts assertions, and its rule no session"),
+        (["bearer", "session"], "", ""),
+        (["session"], "Bearer t", ""),
+    ],
+)
+def test_an_assertion_admits_nobody_where_a_token_decides(
+    accept: list[str], authorization: str, says: str
+) -> None:
+    made = ruled(rules=[{"name": "api", "paths": ["/api/"], "accept": accept}])
+    app = application(made)
+    headers = {"authorization": authorization} if authorization else {}
+    request, route = chosen(generated(made).listeners[0], "/api/x", **headers)
+    assert disagreement(app, request, route) == ""
+    other = replace(route, audiences=(app.access.audience("api"),))
+    assert says in disagreement(app, request, other)
+    assert bool(disagreement(app, request, other)) == bool(says)
