@@ -18,7 +18,7 @@ from harness.corpora import Jar, queries, stored, strict, targets, urls
 from harness.downloads import found
 from harness.tokens import ISSUER, METADATA, application, pending
 
-from extproc.core.decide_endpoint import _return_to
+from extproc.core.endpoints import parameter
 from extproc.core.errors import Refusal
 from extproc.core.http import Request, origin
 from extproc.core.login import return_target
@@ -46,6 +46,10 @@ def core(*lines: str) -> Request:
     return Request(
         "app", False, "GET", "/", "app.example", tuple(("cookie", line) for line in lines)
     )
+
+
+def asking(query: str) -> Request:
+    return Request("app", False, "GET", f"/oauth2/login?{query}", "app.example")
 
 
 # -- cookies ---------------------------------------------------------------------------------------
@@ -198,7 +202,7 @@ def test_a_query_says_the_same_to_us_as_to_a_browser(browser: Any) -> None:
     faults = [
         f"{query!r} has {theirs} for a browser, and we read {ours!r}"
         for query, theirs in zip(asked, browser(_QUERY, [asked, "return_to"]), strict=True)
-        if (ours := return_target(APP, _return_to(query)))
+        if (ours := return_target(APP, parameter(asking(query), "return_to")))
         not in ({return_target(APP, theirs[0]), "/"} if len(theirs) == 1 else {"/"})
     ]
     assert not faults, f"{len(faults)} faults: " + "\n".join(faults[:20])
