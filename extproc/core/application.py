@@ -1,5 +1,6 @@
 """Application: one application behind Envoy, as the core needs to know it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -35,7 +36,7 @@ class Application:
         identity: (header, claim) pairs, in the order of the headers.
         session_lifetime: absolute life of a session.
         session_idle: life of a session without a request.
-        longest_session: the longest session_lifetime of the applications.
+        session_times: (name, session_lifetime, session_idle) of every application.
         refresh_margin: how long before the end of the access token the tokens are renewed;
             None: never.
         forward_access_token: whether the application gets the access token.
@@ -44,6 +45,7 @@ class Application:
         frontchannel_logout: which session the provider may end by a frame: none (off), the one
             whose cookie the frame has (browser), or every session of the sid that it names.
         end_session: how a user's logout continues at the provider, see end_session_url().
+        logout_revokes: whether a logout revokes the session's tokens at the provider.
         logout_everywhere: whether a logout ends all sessions of the browser with the same provider.
         demand: what a login has to meet.
         userinfo_at_login: whether UserInfo is fetched at a login.
@@ -75,13 +77,14 @@ class Application:
     assertion_lifetime: int = 60
     session_lifetime: int = 43_200
     session_idle: int = 3600
-    longest_session: int = 0
+    session_times: tuple[tuple[str, int, int], ...] = ()
     refresh_margin: int | None = None
     forward_access_token: bool = False
     stream_lifetime: int | None = None
     backchannel_logout: bool = True
     frontchannel_logout: Literal["off", "browser", "sid"] = "off"
     end_session: Literal["rp_initiated", "logout_uri", "off"] = "rp_initiated"
+    logout_revokes: bool = True
     logout_everywhere: bool = True
     demand: Demand = NOTHING
     userinfo_at_login: bool = True
@@ -118,7 +121,13 @@ class Application:
         """Seconds for which the end of sessions has to be remembered: as long as any session lasts
         that it may concern, at another application, too.
         """
-        return max(self.session_lifetime, self.longest_session)
+        return max(lifetime for lifetime, _ in self.times_of.values())
+
+    @cached_property
+    def times_of(self) -> Mapping[str, tuple[int, int]]:
+        """The lifetime and the idle time of sessions at each application."""
+        times = {name: (lifetime, idle) for name, lifetime, idle in self.session_times}
+        return {**times, self.name: (self.session_lifetime, self.session_idle)}
 
     @cached_property
     def endpoints(self) -> str:

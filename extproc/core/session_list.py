@@ -47,14 +47,12 @@ def of_user(
 ) -> tuple[IndexedSession, ...]:
     """The sessions of a user of the application's provider, at any application, in no order.
 
-    A shorter session.lifetime counts for sessions that exist, as in Session.ends().
+    A shorter session.lifetime counts for sessions that exist, as in Session.ends(). Each session
+    has the times of its own application.
     """
     sessions = (indexed(application.ring, record) for record in records)
     return tuple(
-        replace(
-            session,
-            expires=min(session.expires, session.entry.created + application.session_lifetime),
-        )
+        _within(application, session)
         for session in sessions
         if session is not None
         and session.entry.issuer == application.client.issuer
@@ -62,9 +60,24 @@ def of_user(
     )
 
 
-def is_live(application: Application, used: int, expires: int, now: int) -> bool:
-    """Whether a session that was used and expires at these times has not ended by itself."""
-    return now < min(expires, used + application.session_idle)
+def _within(application: Application, session: IndexedSession) -> IndexedSession:
+    """A session with its end by the settings of its application."""
+    lifetime, _ = _times(application, session.entry.application)
+    return replace(session, expires=min(session.expires, session.entry.created + lifetime))
+
+
+def _times(application: Application, name: str) -> tuple[int, int]:
+    """The lifetime and the idle time at an application; those of the page's own where the settings
+    have none of that name any more.
+    """
+    own = application.session_lifetime, application.session_idle
+    return application.times_of.get(name, own)
+
+
+def _is_live(application: Application, session: IndexedSession, now: int) -> bool:
+    """Whether a session has not ended by itself."""
+    _, idle = _times(application, session.entry.application)
+    return now < min(session.expires, session.used + idle)
 
 
 def surplus(
@@ -94,7 +107,7 @@ def surplus(
     live: list[bytes] = []
     over: list[bytes] = []
     for session in sessions:
-        kind = live if is_live(application, session.used, session.expires, now) else over
+        kind = live if _is_live(application, session, now) else over
         kind.append(session.key)
     return (*live[application.sessions_per_user :], *over)
 
@@ -146,16 +159,17 @@ def sign_ins(
         now: seconds since the epoch.
     """
     own = set(subject_tags(application.ring, session.issuer, session.subject))
+    # Which application a record is of shows only when it is opened.
+    idle = max(idle for _, idle in application.times_of.values())
     live = {
         record.key: record
         for record in records
-        if is_live(application, record.touched, record.expires, now)
-        and own.intersection(record.tags)
+        if now < min(record.expires, record.touched + idle) and own.intersection(record.tags)
     }
     opened = tuple(live.values())[:OPENED]
     groups: dict[str, list[IndexedSession]] = defaultdict(list)
     for found in of_user(application, session.subject, opened):
-        if not is_live(application, found.used, found.expires, now):
+        if not _is_live(application, found, now):
             continue
         sid = found.entry.sid if application.logout_everywhere else None
         groups[f"sid {sid}" if sid is not None else f"key {found.key.hex()}"].append(found)

@@ -133,7 +133,8 @@ class Logout:
         # The sessions have ended, so at the deadline the browser goes to the local page instead.
         with trio.move_on_at(trio.current_effective_deadline(), shield=True):
             async with trio.open_nursery() as nursery:
-                for owner, session in ended:
+                # A provider may end its own session with the tokens of a client (Keycloak).
+                for owner, session in ended if application.logout_revokes else ():
                     nursery.start_soon(
                         revoke_tokens, self._providers[owner.name], owner.client, session
                     )

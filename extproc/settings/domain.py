@@ -1,5 +1,7 @@
 """Settings as values of the core: applications, their clients, published keys."""
 
+from collections.abc import Iterator
+
 from extproc.core.application import Application
 from extproc.core.assertion import jwks
 from extproc.core.endpoints import CALLBACK, ENDPOINTS, url_of
@@ -43,7 +45,7 @@ def _application(
         assertion_lifetime=_assertion_lifetime(settings, application),
         session_lifetime=int(session.lifetime),
         session_idle=int(session.idle),
-        longest_session=settings.longest_session,
+        session_times=tuple(_session_times(settings)),
         refresh_margin=int(session.refresh_margin) if session.refresh == "auto" else None,
         forward_access_token=application.forward_access_token,
         stream_lifetime=int(lifetime) if lifetime is not None else None,
@@ -52,6 +54,7 @@ def _application(
         end_session="off"
         if session.logout == "local"
         else settings.providers[provider].end_session,
+        logout_revokes=session.logout != "local",
         logout_everywhere=session.logout == "all",
         demand=_demand(application),
         userinfo_at_refresh=settings.providers[provider].userinfo == "refresh",
@@ -68,6 +71,12 @@ def _application(
         groups_claim=settings.providers[provider].groups_claim,
         bearer=bearer_access(settings, name),
     )
+
+
+def _session_times(settings: Settings) -> Iterator[tuple[str, int, int]]:
+    for name in settings.protected:
+        session = settings.session_at(name)
+        yield name, int(session.lifetime), int(session.idle)
 
 
 def _sessions_per_user(settings: Settings) -> int | None:

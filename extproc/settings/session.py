@@ -15,11 +15,11 @@ class ApplicationSessionSettings(Model):
     """What differs from `session` at one application."""
 
     lifetime: Duration | None = Field(
-        None, gt=0, description="maximum age of a session; default: session.lifetime"
+        None, ge=1, description="maximum age of a session; default: session.lifetime"
     )
     idle: Duration | None = Field(
         None,
-        gt=0,
+        ge=1,
         description="time without a request after which a session ends; default: session.idle",
     )
     logout: Literal["all", "application", "local"] | None = Field(
@@ -32,10 +32,10 @@ class SessionSettings(Model):
     """How long users stay signed in."""
 
     lifetime: Duration = Field(
-        43_200, gt=0, description="maximum age of a session, whether it is used or not"
+        43_200, ge=1, description="maximum age of a session, whether it is used or not"
     )
     idle: Duration = Field(
-        3600, gt=0, description="time without a request after which a session ends"
+        3600, ge=1, description="time without a request after which a session ends"
     )
     per_user: Count | None = Field(
         SESSIONS_PER_USER,

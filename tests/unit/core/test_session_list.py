@@ -65,6 +65,26 @@ def test_they_are_several_where_a_logout_is_for_the_application_alone():
     ]
 
 
+def test_each_session_lives_by_the_times_of_its_own_application():
+    times = (("app", 43_200, 300), ("wiki", 86_400, 28_800), ("slides", 600, 60))
+    app = application(session_idle=300, session_times=times)
+    used = other(b"1", sid="mine", created=NOW - 50_000, touched=NOW - 600, expires=NOW + 36_400)
+    idle = other(b"2", sid="mine", touched=NOW - 61)
+    over = other(b"3", sid="mine", created=NOW - 600)
+    gone = other(b"4", sid="mine", touched=NOW - 301)
+    records = [
+        record(SESSION, app),
+        record(used, application(name="wiki")),
+        *(record(each, application(name="slides")) for each in (idle, over)),
+        record(gone, application(name="an older name")),
+    ]
+    (found,) = sign_ins(app, SESSION, records, NOW).sign_ins
+    assert (found.keys, found.applications) == (
+        (used.id.key, SESSION.id.key),
+        ("app", "wiki"),
+    )
+
+
 @pytest.mark.attack("LOGO-16")
 def test_sessions_of_others_with_the_same_sid_crowd_none_of_the_user_s_own_out():
     """Of a provider whose sid is that of its own browser session, or of everybody."""

@@ -129,6 +129,15 @@ async def test_or_for_this_one_alone_where_the_settings_say_so(tmp_path):
         assert len(house.main.revoked) == 1
 
 
+async def test_a_local_logout_gives_no_token_back(tmp_path):
+    """Keycloak ends its own session, and those of other clients, with the tokens of one."""
+    changes = {"logout_everywhere": False, "logout_revokes": False, "end_session": "off"}
+    async with House(tmp_path, Provider(), **changes) as house:
+        answer = await house.log_out()
+        assert await house.alive() == ["two", "three"] and house.main.revoked == []
+        assert answer.location == "https://app.example/one/oauth2/signed-out"
+
+
 async def test_a_browser_whose_session_here_is_over_still_signs_out_of_the_others(tmp_path):
     async with House(tmp_path, Provider()) as house:
         answer = await house.ending.perform(
@@ -202,6 +211,6 @@ async def test_an_end_is_remembered_as_long_as_a_session_of_any_application_last
     """Sessions of the same sid at another application may last longer than those of this one."""
     sessions = Remembering()
     for own, longest in ((60, 0), (60, 500), (900, 500)):
-        app = replace(APPS["one"], session_lifetime=own, longest_session=longest)
+        app = replace(APPS["one"], session_lifetime=own, session_times=(("other", longest, 60),))
         await end_session(sessions, app, SESSION, NOW + 0.5)
     assert sessions.until == [NOW + 60, NOW + 500, NOW + 900]

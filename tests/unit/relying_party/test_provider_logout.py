@@ -181,6 +181,6 @@ async def test_an_end_is_remembered_as_long_as_a_session_of_any_application_last
 
     async with Gateway(tmp_path) as gateway:
         gateway.sessions.end_tagged = end_tagged
-        app = replace(APP, session_lifetime=60, longest_session=500)
+        app = replace(APP, session_lifetime=60, session_times=(("other", 500, 60),))
         await gateway.logout.perform(app, logout_token(sub=None))
     assert ends == [NOW + 500]

@@ -55,6 +55,8 @@ def test_sessions_of_one_application_differ_and_all_remember_the_longest(read):
     assert (app.session_lifetime, app.session_idle) == (43_200, 3600)
     assert (app.logout_everywhere, app.end_session) == (True, "rp_initiated")
     assert app.remembered == wiki.remembered == 86_400
+    assert app.times_of == wiki.times_of == {"app": (43_200, 3600), "wiki": (86_400, 60)}
+    assert app.logout_revokes and not wiki.logout_revokes
 
 
 def test_only_an_application_with_a_login_is_known_to_the_core(read):

@@ -7,7 +7,7 @@ import pytest
     ("change", "explanation"),
     [
         ({"idle": "soon"}, ": session.idle: a duration is a number of seconds"),
-        ({"idle": 0}, ": session.idle: input should be greater than 0"),
+        ({"idle": 0.4}, ": session.idle: input should be greater than or equal to 1"),
         ({"refresh": "always"}, ": session.refresh: "),
         ({"refresh_margin": "2h"}, ": session.refresh_margin: "),
         ({"logout": "everything"}, ": session.logout: "),
@@ -37,7 +37,7 @@ def test_an_application_may_have_sessions_of_its_own(read):
 @pytest.mark.parametrize(
     ("own", "explanation"),
     [
-        ({"lifetime": 0}, "app.session.lifetime: input should be greater than 0"),
+        ({"lifetime": 0.4}, "app.session.lifetime: input should be greater than or equal to 1"),
         ({"logout": "everywhere"}, "app.session.logout: "),
         ({"per_user": 1}, "app.session.per_user: there is no such key"),
     ],
