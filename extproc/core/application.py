@@ -14,7 +14,13 @@ from extproc.core.bearer_access import BearerAccess
 from extproc.core.cookies import Cookie, CookieNames
 from extproc.core.endpoints import ENDPOINTS
 from extproc.core.http import Request, origin
-from extproc.core.oidc.claims import Claims, email_is_verified, header_value
+from extproc.core.oidc.claims import (
+    Claims,
+    email_is_verified,
+    header_value,
+    raw_header_value,
+    size_of,
+)
 from extproc.core.oidc.client import Client
 from extproc.core.sealing import KeyRing
 from extproc.core.step_up import NOTHING, Demand
@@ -34,6 +40,7 @@ class Application:
         url: address of the application; ends with its path prefix.
         hosts: host names of its requests; "*" is any.
         identity: (header, claim) pairs, in the order of the headers.
+        raw_headers: those whose value is plain UTF-8.
         session_lifetime: absolute life of a session.
         session_idle: life of a session without a request.
         session_times: (name, session_lifetime, session_idle) of every application.
@@ -74,6 +81,7 @@ class Application:
     client: Client
     ring: KeyRing = field(repr=False)
     identity: tuple[tuple[str, str], ...]
+    raw_headers: frozenset[str] = frozenset()
     assertion_lifetime: int = 60
     session_lifetime: int = 43_200
     session_idle: int = 3600
@@ -199,15 +207,18 @@ class Application:
         """
         shows_email = self.shows_email(claims, trusts_email=trusts_email)
         shown = self.identity if shows_email else self._identity_without_email
-        values = ((header, self._value(claims, claim, issuer)) for header, claim in shown)
+        values = ((header, self.value(claims, header, claim, issuer)) for header, claim in shown)
         if self.max_header_bytes is not None:
             # a subject has 255 characters, of which none takes more than 12 bytes here
             values = ((name, value) for name, value in values if not self.is_too_long(value))
         return tuple((header, value) for header, value in values if value)
 
-    def _value(self, claims: Claims, claim: str, issuer: str = "") -> str:
-        """The value of a header. `iss` is no claim about the user: it is whoever names the user."""
-        return header_value((issuer or self.client.issuer) if claim == "iss" else claims.get(claim))
+    def value(self, claims: Claims, header: str, claim: str, issuer: str = "") -> str:
+        """The value of a header; "" if it is left out. `iss` is no claim about the user: it is
+        whoever names the user.
+        """
+        value = (issuer or self.client.issuer) if claim == "iss" else claims.get(claim)
+        return raw_header_value(value) if header in self.raw_headers else header_value(value)
 
     def user(self, subject: str, claims: Claims, *, trusts_email: bool | None = None) -> str | None:
         """The name of a user for logs, printable and of at most MAX_USER characters; None if logs
@@ -229,7 +240,7 @@ class Application:
 
     def is_too_long(self, value: str) -> bool:
         """Whether a header's value is longer than the settings allow."""
-        return self.max_header_bytes is not None and len(value) > self.max_header_bytes
+        return self.max_header_bytes is not None and size_of(value) > self.max_header_bytes
 
     def knows_all(self, claims: Claims) -> bool:
         """Whether there is a value for each identity header, and for each claim that a condition of
@@ -239,8 +250,9 @@ class Application:
         if any(claims.get(claim) is None for claim in asked):
             return False
         shown = self.identity if self.shows_email(claims) else self._identity_without_email
+        # A raw header may be left out although its claim is known.
         return len(shown) == len(self.identity) and all(
-            self._value(claims, claim) for _, claim in shown
+            claim == "iss" or header_value(claims.get(claim)) for _, claim in shown
         )
 
     def shown_claims(self, claims: Claims) -> Claims:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from extproc.core.application import Application
-from extproc.core.oidc.claims import Claims, header_value
+from extproc.core.oidc.claims import Claims, header_value, size_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,16 @@ def omissions(application: Application, claims: Claims) -> tuple[Omission, ...]:
 
 def _omission(application: Application, claims: Claims, header: str, claim: str) -> Omission | None:
     """Why a header is left out; None if the provider has nothing to say about its claim."""
-    value = header_value(claims.get(claim))
+    value = application.value(claims, header, claim)
+    if not value and header in application.raw_headers and header_value(claims.get(claim)):
+        return Omission(header, claim, _AMBIGUOUS)
     if not value:
         return Omission(header, claim, _ELSEWHERE) if _is_elsewhere(claims, claim) else None
     if application.is_too_long(value):
         return Omission(
             header,
             claim,
-            f"it would have {len(value)} bytes; identity.max_header_bytes allows "
+            f"it would have {size_of(value)} bytes; identity.max_header_bytes allows "
             f"{application.max_header_bytes}",
         )
     return Omission(header, claim, _UNVERIFIED, is_fault=False)
@@ -53,6 +55,11 @@ def _omission(application: Application, claims: Claims, header: str, claim: str)
 _ELSEWHERE = (
     "the provider keeps the claim elsewhere (_claim_names), as Entra does for users in very many "
     "groups: let it send fewer groups, or app roles (docs/providers.md)"
+)
+_AMBIGUOUS = (
+    "with encoding raw an application could take the value for more than one, or for another: it "
+    "has a comma, a character that cannot be seen or a blank at its ends, or is an object; leave "
+    "encoding out"
 )
 _UNVERIFIED = "the provider does not send email_verified: true (setting providers.NAME.trust_email)"
 

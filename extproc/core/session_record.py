@@ -19,7 +19,7 @@ from extproc.core.application import Application
 from extproc.core.device import Device
 from extproc.core.encoding import b64decode, b64encode, to_json
 from extproc.core.errors import SessionTooLarge
-from extproc.core.oidc.claims import Claims, number
+from extproc.core.oidc.claims import Claims, number, size_of
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId, session_label
 from extproc.core.session_index import (
@@ -127,7 +127,7 @@ def check_identity(application: Application, session: Session) -> None:
     an application, or Envoy, could take.
     """
     headers = application.identity_headers(session.claims)
-    sizes = {header: len(header) + len(value) for header, value in headers}
+    sizes = {header: len(header) + size_of(value) for header, value in headers}
     size = sum(sizes.values())
     if size > MAX_IDENTITY:
         longest = max(sizes, key=lambda header: sizes[header])

@@ -209,7 +209,8 @@ def _continue(answer: Continue) -> wire.ProcessingResponse:
     response = wire.ProcessingResponse()
     mutation = response.request_headers.response.header_mutation
     for name, value in answer.set_headers:
-        set_header(mutation, name, value)
+        # Identity headers may be plain UTF-8 (encoding: raw).
+        set_header(mutation, name, value, utf8=True)
     if answer.lasts is not None:
         set_header(mutation, STREAM_DURATION, str(answer.lasts * 1000))
     mutation.remove_headers.extend(answer.remove_headers)

@@ -16,6 +16,8 @@ GRPC_UNAUTHENTICATED = 16
 # GRPC_UNAVAILABLE, which all others are.
 _GRPC_STATUS = {400: GRPC_INTERNAL, 401: GRPC_UNAUTHENTICATED, 403: GRPC_PERMISSION_DENIED}
 _VALUE = re.compile(r"[\x20-\x7e]*")
+# Beyond ASCII whatever is UTF-8 and no control character.
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]*")
 
 
 def immediate_response(answer: Respond, trace_id: str, *, grpc: bool) -> wire.ProcessingResponse:
@@ -49,20 +51,25 @@ def immediate_response(answer: Respond, trace_id: str, *, grpc: bool) -> wire.Pr
 
 
 def set_header(
-    mutation: wire.HeaderMutation, name: str, value: str, *, append: bool = False
+    mutation: wire.HeaderMutation,
+    name: str,
+    value: str,
+    *,
+    append: bool = False,
+    utf8: bool = False,
 ) -> None:
-    """Set a header, or append a value to it.
+    """Set a header, or append a value to it. With utf8 the value may have characters beyond ASCII.
 
     Envoy honours raw_value only, and of the ways to append only `append`. One CR or LF would make
     it drop the whole mutation, so a value with one is a bug here.
 
     Raises: ValueError when no header may hold the value.
     """
-    if not _VALUE.fullmatch(value):
+    if not (_PLAIN if utf8 else _VALUE).fullmatch(value):
         raise ValueError(f"a value for the header {name} holds what no header may")
     option = mutation.set_headers.add()
     option.header.key = name
-    option.header.raw_value = value.encode("ascii")
+    option.header.raw_value = value.encode()
     if append:
         option.append.value = True
 

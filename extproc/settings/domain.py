@@ -42,6 +42,7 @@ def _application(
         client=_client(settings, provider, url),
         ring=ring,
         identity=tuple(settings.identity_headers(name).items()),
+        raw_headers=application.identity.raw,
         assertion_lifetime=_assertion_lifetime(settings, application),
         session_lifetime=int(session.lifetime),
         session_idle=int(session.idle),

@@ -5,9 +5,9 @@ the operator's own, and names that no identity may have.
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, StrictStr, Tag, model_validator
 
 from extproc.core.http import READ_HEADERS
 from extproc.settings.client_headers import COMMAND_PREFIXES, DESCRIPTIONS
@@ -99,6 +99,32 @@ _PREFIXES = (
 _CLAIMS = ("aud", "exp", "iat", "iss", "jti", "lasts", "nbf", "session", "sub", "user")
 
 
+class HeaderSettings(Model):
+    """An identity header whose value is written in another way."""
+
+    claim: str = Field(min_length=1, description="the claim, by its name or its path")
+    encoding: Literal["percent", "raw"] = Field(
+        "percent",
+        description="percent: percent-encoded UTF-8, as in identity.headers; raw: plain UTF-8. A "
+        "value that an application could take for more than one is left out then: with a comma, a "
+        "character that cannot be seen, or a blank at its ends, a list with one of these, and an "
+        "object",
+    )
+
+
+def _shape(value: object) -> str:
+    return "name" if isinstance(value, str) else "header"
+
+
+_Header = (
+    Annotated[
+        Annotated[StrictStr, Tag("name")] | Annotated[HeaderSettings, Tag("header")],
+        Discriminator(_shape),
+    ]
+    | None
+)
+
+
 class ApplicationIdentity(Model):
     """The identity headers of one application, in place of those of `identity`."""
 
@@ -107,10 +133,11 @@ class ApplicationIdentity(Model):
         description="the names by which applications know users behind that gateway, or by which "
         "Grafana's auth.proxy does (docs/identity.md)",
     )
-    headers: dict[str, str | None] = Field(
+    headers: dict[str, _Header] = Field(
         {},
-        description="further headers and their claims, as header: claim; null leaves out one of "
-        "the preset. Envoy removes each of them from every client's request, in any spelling",
+        description="further headers and their claims, as header: claim, or as header: {claim, "
+        "encoding}; null leaves out one of the preset. Envoy removes each of them from every "
+        "client's request, in any spelling",
     )
 
     @model_validator(mode="after")
@@ -133,8 +160,24 @@ class ApplicationIdentity(Model):
     @property
     def all(self) -> dict[str, str]:
         """Every header and its claim; empty where nothing is written."""
-        named = {**PRESETS.get(self.preset or "", {}), **self.headers}
-        return {header: claim for header, claim in named.items() if claim is not None}
+        named: dict[str, _Header] = {
+            **PRESETS.get(self.preset or "", {}),
+            **self.headers,
+        }
+        return {
+            header: claim.claim if isinstance(claim, HeaderSettings) else claim
+            for header, claim in named.items()
+            if claim is not None
+        }
+
+    @property
+    def raw(self) -> frozenset[str]:
+        """The headers whose value is plain UTF-8."""
+        return frozenset(
+            header
+            for header, claim in self.headers.items()
+            if isinstance(claim, HeaderSettings) and claim.encoding == "raw"
+        )
 
 
 def check_header(name: str) -> None:

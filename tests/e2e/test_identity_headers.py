@@ -6,7 +6,13 @@ import pytest
 from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 
-OURS = ("x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-team")
+OURS = (
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-preferred-username",
+    "x-forwarded-groups",
+    "x-team",
+)
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +20,14 @@ def stack() -> Iterator[Stack]:
     def settings(stack: Stack) -> dict[str, object]:
         identity = {
             "preset": "oauth2-proxy",
-            "headers": {"x-team": "team", "x-forwarded-groups": None},
+            "headers": {
+                "x-team": "team",
+                "x-forwarded-groups": None,
+                "x-forwarded-preferred-username": {
+                    "claim": "preferred_username",
+                    "encoding": "raw",
+                },
+            },
         }
         return {"applications": {"app": {"identity": identity}}}
 
@@ -24,7 +37,7 @@ def stack() -> Iterator[Stack]:
 
 @pytest.mark.attack("HDR-02")
 def test_the_processor_and_envoy_write_the_same_names(stack: Stack) -> None:
-    stack.provider.claims.update(team="Zoë, A", groups=["staff"])
+    stack.provider.claims.update(team="Zoë, A", preferred_username="Zoë", groups=["staff"])
     with stack.user() as user:
         by_processor = user.go(stack.url("/private"))
         by_envoy = user.navigate(stack.url("/again"))
@@ -33,6 +46,7 @@ def test_the_processor_and_envoy_write_the_same_names(stack: Stack) -> None:
             assert [value for name, value in sent if name in OURS] == [
                 stack.provider.user,
                 "alice@example.com",
+                "ZoÃ«",
                 "Zo%C3%AB%2C A",
             ]
             assert not [name for name, _ in sent if name.startswith("x-auth-")]

@@ -19,7 +19,13 @@ def named(world: World) -> Iterator[Gateway]:
             **app,
             "hosts": ["app.test"],
             "public_paths": ["/public/"],
-            "identity": {"preset": "grafana", "headers": {"remote-user": "sub"}},
+            "identity": {
+                "preset": "grafana",
+                "headers": {
+                    "remote-user": "sub",
+                    "x-webauth-name": {"claim": "name", "encoding": "raw"},
+                },
+            },
         },
         "other": {
             **app,
@@ -42,6 +48,15 @@ def test_an_assertion_becomes_the_headers_of_its_application(
     (received,) = world.upstream.received
     assert [received.values(name) for name in NAMES] == [["alice"], [], ["alice"], []]
     assert received.values("x-auth-sub") == [] and asked == []
+
+
+def test_a_value_of_plain_utf_8_reaches_the_application(
+    named: Gateway, world: World, asked: list[Asked]
+) -> None:
+    cookie = named.cookie("main", x_webauth_user="alice", x_webauth_name="Zoë 北京")
+    assert named.client.get("/", cookie=cookie).status == 200
+    (received,) = world.upstream.received
+    assert "x-webauth-name: Zoë 北京\r\n".encode() in received.raw + b"\r\n" and asked == []
 
 
 @pytest.mark.attack("HDR-01")

@@ -22,6 +22,7 @@ RIGHT = {
             "cors": {"origins": ["https://portal.example"]},
             "allow": {"emails": ["a@portal.example"]},
             "rules": [{"name": "admin", "paths": ["/admin/"]}],
+            "identity": {"headers": {"x-team": {"claim": "team"}}},
         }
     },
 }
@@ -44,7 +45,7 @@ def documented() -> dict[str, object]:
 
 
 def _put(document: dict, place: str, key: str, value: object) -> None:
-    names = {"providers": "main", "applications": "app"}
+    names = {"providers": "main", "applications": "app", "headers": "x-team"}
     here, before = document, ""
     for part in [] if place == "The file" else place.split("."):
         here = here.setdefault(names[before] if part == "NAME" else part, {})

@@ -12,7 +12,7 @@ from extproc.core.decisions import Continue
 from extproc.core.errors import Refusal
 from extproc.core.http import Request
 from extproc.core.oidc.authorization import AuthorizationResponse
-from extproc.core.oidc.claims import Claims, header_value
+from extproc.core.oidc.claims import Claims, header_value, raw_header_value
 from extproc.core.refusals import respond
 from extproc.core.sealing import Label
 from extproc.core.session import Session, SessionId
@@ -92,6 +92,21 @@ def test_a_claim_never_ends_a_header_and_has_no_blank_at_its_ends(claim):
 def test_a_list_is_read_back_element_by_element(groups):
     value = header_value(groups)
     assert [unquote(part, errors="surrogatepass") for part in value.split(",") if part] == groups
+
+
+@pytest.mark.attack("HDR-09", "HDR-10")
+@given(JSON)
+def test_a_raw_claim_is_what_the_provider_wrote_or_nothing(claim):
+    value = raw_header_value(claim)
+    assert value.isprintable() and value == value.strip() and value.encode().decode() == value
+    if isinstance(claim, str):
+        assert value in ("", claim) and "," not in value
+
+
+@given(st.lists(st.text(min_size=1)))
+def test_a_raw_list_has_its_own_elements_or_none(groups):
+    value = raw_header_value(groups)
+    assert not value or value.split(",") == groups
 
 
 @given(st.binary(max_size=300), st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))

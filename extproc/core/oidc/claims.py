@@ -122,6 +122,32 @@ def header_value(value: object) -> str:
     return _part(value)
 
 
+def raw_header_value(value: object) -> str:
+    """A claim as a header value in plain UTF-8, for applications that decode nothing; "" if the
+    claim is absent, null or empty, or if an application could take the value for another one.
+
+    That is a value with a comma, which separates the elements of a list, with a character that
+    cannot be seen (Unicode's categories Other and Separator, but for the blank), or with a blank at
+    its ends, which HTTP trims; a list with such an element; and an object.
+    """
+    elements = value if isinstance(value, list | tuple) else [value]
+    parts = [_raw_part(each) for each in elements if each is not None and each != ""]
+    return ",".join(part for part in parts if part) if all(parts) else ""
+
+
+def _raw_part(value: object) -> str:
+    if isinstance(value, bool | int | float):
+        return _part(value)
+    if not isinstance(value, str) or "," in value or value != value.strip(" "):
+        return ""
+    return value if value.isprintable() else ""
+
+
+def size_of(value: str) -> int:
+    """How many bytes a header's value has."""
+    return len(value) if value.isascii() else len(value.encode())
+
+
 def _part(value: object) -> str:
     if value is None:
         return ""

@@ -179,3 +179,9 @@ def test_the_assertion_names_the_user_for_the_access_log_only_if_there_is_a_name
         return json.loads(b64decode(cookie.value.split(".")[1]))
 
     assert claims("alice")[USER] == "alice" and USER not in claims(None)
+
+
+def test_a_claim_is_known_although_its_raw_header_is_left_out():
+    raw = application(identity=(("x-name", "name"),), raw_headers=frozenset({"x-name"}))
+    assert raw.knows_all(Claims({"name": "Doe, Jane"})) and not raw.knows_all(Claims({}))
+    assert raw.identity_headers(Claims({"name": "Doe, Jane"})) == ()

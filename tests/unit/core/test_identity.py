@@ -48,3 +48,13 @@ def test_nothing_of_the_provider_s_is_in_the_detail():
     claims = {"_claim_names": {"groups": "EVIL"}, "_claim_sources": {"EVIL": {"endpoint": "EVIL"}}}
     (omission,) = omissions(APP, Claims({"sub": "alice", **claims}))
     assert "EVIL" not in repr(omission)
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"), [("Zoë", False), ("Doe, Zoë", True), ("", False), (None, False)]
+)
+def test_a_raw_value_that_would_be_ambiguous_is_named(name, left_out):
+    app = application(identity=(("x-name", "name"),), raw_headers=frozenset({"x-name"}))
+    found = omissions(app, Claims({"name": name}))
+    assert [omission.header for omission in found] == (["x-name"] if left_out else [])
+    assert not left_out or "encoding raw" in found[0].detail

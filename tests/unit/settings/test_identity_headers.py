@@ -5,6 +5,7 @@ from harness.envoy_config import APP, simple
 from harness.section import faults, made
 from pydantic import ValidationError
 
+from extproc.core.oidc.claims import Claims
 from extproc.settings.domain import applications
 from extproc.settings.fingerprint import fingerprint
 from extproc.settings.identity_headers import PRESETS, check_header
@@ -31,6 +32,17 @@ def test_a_preset_and_further_headers_stand_in_place_of_the_gateway_s() -> None:
     assert made().identity_headers("app") == settings.identity.headers
 
 
+def test_a_header_may_be_plain_utf_8() -> None:
+    headers = {"x-webauth-name": {"claim": "name", "encoding": "raw"}, "x-team": {"claim": "team"}}
+    settings = made(identity={"preset": "grafana", "headers": headers})
+    assert settings.identity_headers("app")["x-webauth-name"] == "name"
+    assert settings.identity_headers("app")["x-team"] == "team"
+    core = applications(settings, settings.key_ring())["app"]
+    assert core.raw_headers == {"x-webauth-name"}
+    claims = Claims({"name": "Zoë", "team": "Zoë"})
+    assert core.identity_headers(claims) == (("x-webauth-name", "Zoë"), ("x-team", "Zo%C3%AB"))
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_each_preset_names_headers_that_may_hold_an_identity(preset: str) -> None:
     settings = made(identity={"preset": preset})
@@ -51,6 +63,9 @@ def test_each_preset_names_headers_that_may_hold_an_identity(preset: str) -> Non
         ({"headers": {"": "sub"}}, "is not a header name in lower case"),
         ({"headers": {"x" * 65: "sub"}}, "is not a header name in lower case"),
         ({"headers": {"x-user": ""}}, "headers.x-user: the claim's name is missing"),
+        ({"headers": {"x-user": {"claim": ""}}}, "headers.x-user"),
+        ({"headers": {"x-user": {"claim": "a", "encoding": "utf-8"}}}, "headers.x-user"),
+        ({"headers": {"x-user": {"encoding": "raw"}}}, "headers.x-user"),
         ({"headers": {"x-user": None}}, "null leaves out a header of the preset"),
         ({"preset": "grafana", "headers": dict.fromkeys(PRESETS["grafana"])}, "none left"),
         ({"header": {"x-user": "sub"}}, "there is no such key; did you mean headers?"),

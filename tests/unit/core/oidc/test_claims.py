@@ -3,7 +3,15 @@
 import pytest
 from harness.refusals import EVIL, raised
 
-from extproc.core.oidc.claims import Claims, header_value, number, overlaid, parse_object
+from extproc.core.oidc.claims import (
+    Claims,
+    header_value,
+    number,
+    overlaid,
+    parse_object,
+    raw_header_value,
+    size_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +57,30 @@ def test_the_log_names_what_is_wrong_with_json(call, detail):
 )
 def test_the_encoding_of_claims(claim, value):
     assert header_value(claim) == value
+
+
+@pytest.mark.attack("HDR-09", "HDR-10", "HDR-11")
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [
+        ("Zoë 北京", "Zoë 北京"),
+        ("50 %", "50 %"),
+        (["a", "b c"], "a,b c"),
+        (["a", None, ""], "a"),
+        (5, "5"),
+        (True, "true"),
+        ([1, "x"], "1,x"),
+        *((claim, "") for claim in (None, "", [], {}, {"a": 1}, ["a", {"b": 1}], ["a", ["b"]])),
+        *((f"a{sign}b", "") for sign in ",\r\n\0\t\x7f\x85\u2028\u00a0\u3000\ud800\u200b"),
+        *(("a ", ""), (" a", ""), (["a", "b,c"], ""), (["a ", "b"], "")),
+    ],
+)
+def test_a_raw_value_is_one_value_or_none(claim, value):
+    assert raw_header_value(claim) == value
+
+
+def test_the_size_of_a_value_is_that_of_its_bytes():
+    assert [size_of(value) for value in ("", "abc", "é", "北京")] == [0, 3, 2, 6]
 
 
 def test_claims_are_read_by_name_then_by_path():
