@@ -81,41 +81,41 @@ def respond(
         request: the request, if it is known.
         cookies: cookies that the browser gets.
     """
-    home = application.url if application is not None else "/"
-    if isinstance(error, LoginRequired) and application is not None:
-        login_url = url_of(home, LOGIN)
-        link, link_text = login_url + _return_query(application, request), "Sign in"
-    elif isinstance(error, NotAllowed) and application is not None:
-        login_url = None
-        link = url_of(home, LOGOUT) + _return_query(application, request)
-        link_text = "Sign in as somebody else"
-    else:
-        login_url = None
-        link, link_text = _way_on(application, request)
-    if application is None or request is None:
-        bearer, by_token = None, False
-    else:
-        bearer = challenge(application, request, error)
-        by_token = is_by_token(application, request)
-    html = request is None or "text/html" in request.header("accept").lower()
-    return Respond(
+    link, link_text = _link(error, application, request)
+    answer = Respond(
         error.status,
         error.reason,
         cookies=cookies,
         page=Page(error.row.title, error.row.text, link, link_text),
         retry_after=error.row.retry_after,
-        # No login helps a caller whose token is not accepted.
-        login_url=None if by_token else login_url,
-        challenge=None if by_token else _challenge(error),
-        bearer=bearer,
-        html=html and not by_token,
+        html=request is None or "text/html" in request.header("accept").lower(),
         allow=error.detail if error.status == 405 else None,
         detail=error.detail,
     )
+    if application is None:
+        return answer
+    if request is not None:
+        answer = replace(answer, bearer=challenge(application, request, error))
+        if is_by_token(application, request):
+            # No page and no login helps a caller whose token is not accepted.
+            return replace(answer, html=False)
+    login_url = url_of(application.url, LOGIN) if isinstance(error, LoginRequired) else None
+    demand = error.challenge if isinstance(error, InsufficientAuthentication) else None
+    return replace(answer, login_url=login_url, challenge=demand)
 
 
-def _challenge(error: Refusal) -> str | None:
-    return error.challenge if isinstance(error, InsufficientAuthentication) else None
+def _link(
+    error: Refusal, application: Application | None, request: Request | None
+) -> tuple[str, str]:
+    """Where the page of a refusal leads, and the text of that link."""
+    if application is None:
+        return _way_on(application, request)
+    if isinstance(error, LoginRequired):
+        return url_of(application.url, LOGIN) + _return_query(application, request), "Sign in"
+    if isinstance(error, NotAllowed):
+        link = url_of(application.url, LOGOUT) + _return_query(application, request)
+        return link, "Sign in as somebody else"
+    return _way_on(application, request)
 
 
 def respond_to_provider(error: Refusal) -> Respond:
